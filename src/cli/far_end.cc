@@ -5,11 +5,15 @@
 
 #include <condition_variable>
 #include <csignal>
+#include <cstdlib>
 #include <mutex>
 #include <span>
 #include <thread>
 
+#include "src/base/start_thread.h"
 #include "src/base/sys.h"
+#include "src/command/report_error.h"
+#include "src/report/job_event.h"
 
 namespace vmcore::cli {
 namespace {
@@ -30,7 +34,9 @@ Heard& heard() {
 
 void listen() {
   char byte = 0;
+  bool finishes = false;
   while (::read(STDIN_FILENO, &byte, 1) > 0) {
+    finishes = finishes || byte == report::kFinishWord;
     const std::lock_guard lock(heard().mutex);
     heard().kept = heard().kept || byte == kKept;
     heard().changed.notify_all();
@@ -40,14 +46,20 @@ void listen() {
     heard().ended = true;
     heard().changed.notify_all();
   }
-  ::kill(::getpid(), SIGTERM);
+  if (!finishes) {
+    ::kill(::getpid(), SIGTERM);
+  }
 }
 
 }  // namespace
 
 void end_with_stdin() {
   heard().ended = false;
-  std::thread(listen).detach();
+  auto thread = start_thread<std::thread>(listen);
+  if (!thread) {  // it would outlive whoever it belongs to
+    std::exit(report_error(thread.error()));
+  }
+  thread->detach();
 }
 
 Result<> ask_whether_kept(const std::string& trailer) {

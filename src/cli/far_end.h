@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The remote side of --remote, which ssh started: its standard input is a pipe from the side that
-// asked.
+// A process that belongs to another one, which has the other end of its standard input: the remote
+// side of --remote, which ssh started, and a job of a service.
 #pragma once
 
 #include <string>
@@ -13,7 +13,7 @@ namespace vmcore::cli {
 inline constexpr char kKept = 'k';
 
 // From now on the process ends as if interrupted when that pipe ends, because no signal reports
-// that. Call once.
+// that; unless report::kFinishWord came before. Call once.
 void end_with_stdin();
 
 // Writes the trailer, which the asking side chose for this dump, behind the dump on standard

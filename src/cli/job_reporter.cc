@@ -21,13 +21,17 @@ void add_job_options(CLI::App& command, JobOptions& options,
   CLI::Option* const monitor =
       command.add_option("--monitor-fd", options.monitor_fd,
                          "For services: the descriptor of a connected monitor of --qmp");
-  for (CLI::Option* const option : {report, monitor}) {
+  CLI::Option* const hold = command.add_option(
+      "--hold-fd", options.hold_fd,
+      "For services: a descriptor that is closed when the monitor goes back for good");
+  for (CLI::Option* const option : {report, monitor, hold}) {
     option->check(CLI::Range(3, 1 << 20));
     for (const char* const other : except) {
       option->excludes(command.get_option(other));
     }
   }
   monitor->needs(report)->needs(command.get_option("--qmp"));
+  hold->needs(monitor);
 }
 
 Result<JobReporter> JobReporter::open(JobOptions& options) {
@@ -44,6 +48,12 @@ Result<JobReporter> JobReporter::open(JobOptions& options) {
       return in_context(std::move(monitor).error(), "--monitor-fd");
     }
     reporter.monitor_ = *std::move(monitor);
+  }
+  if (const int fd = std::exchange(options.hold_fd, -1); fd >= 0) {
+    if (::fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) {
+      return fail(Errc::invalid, "--hold-fd: descriptor {} is not open", fd);
+    }
+    reporter.held_ = Fd(fd);
   }
   return reporter;
 }
@@ -85,14 +95,28 @@ std::optional<bool> JobReporter::give_monitor_back() {
   return usable;
 }
 
+std::optional<bool> JobReporter::give_back_for_good() {
+  const std::optional<bool> usable = give_monitor_back();
+  if (monitor_) {
+    monitor_->let_go();
+  }
+  held_.reset();
+  return usable;
+}
+
 std::function<void()> JobReporter::on_memory_read() {
   if (!fd_) {
     return {};
   }
   return [this] {
-    const std::optional<bool> monitor = give_monitor_back();
+    const std::optional<bool> monitor = give_back_for_good();
     write(report::JobMemoryRead{.monitor = monitor});
   };
+}
+
+void JobReporter::give_back_for_now() {
+  const std::optional<bool> monitor = give_monitor_back();
+  write(report::JobMemoryRead{.monitor = monitor});
 }
 
 void JobReporter::take_monitor_again() {
@@ -103,7 +127,7 @@ void JobReporter::take_monitor_again() {
 
 void JobReporter::tell(const job::ReceiveReport& report) {
   if (report.hello && !std::exchange(told_stream_, true)) {
-    const std::optional<bool> monitor = give_monitor_back();
+    const std::optional<bool> monitor = give_back_for_good();
     write(report::JobStream{.monitor = monitor});
   }
   if (!report.log.empty() && !std::exchange(told_log_, true)) {

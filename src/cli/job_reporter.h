@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// What a service that runs a verb as a job gives it and gets from it: `--report-fd` and
-// `--monitor-fd` (docs/jobs.md).
+// What a service that runs a verb as a job gives it and gets from it: `--report-fd`, `--monitor-fd`
+// and `--hold-fd` (docs/jobs.md).
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -19,6 +19,7 @@ namespace vmcore::cli {
 struct JobOptions {
   int report_fd = -1;
   int monitor_fd = -1;
+  int hold_fd = -1;
 };
 
 // After --qmp was added. Neither can be given with the options in `except`.
@@ -36,9 +37,11 @@ class JobReporter {
   std::shared_ptr<qmp::Client> monitor() const { return monitor_ ? monitor_->client() : nullptr; }
   // Calls `next` as well. Borrows this object.
   job::OnProgress callback(job::OnProgress next);
-  // For GuestDumpOptions. Empty without --report-fd. Borrows this object.
+  // For GuestDumpOptions: the monitor goes back for good. Empty without --report-fd. Borrows this
+  // object.
   std::function<void()> on_memory_read();
-  // The service has lent the monitor again.
+  // Tells the same, and gives the monitor back until the service lends it again.
+  void give_back_for_now();
   void take_monitor_again();
   void tell(const job::ReceiveReport& report);
   void tell(const report::JobFlash& flash) { write(flash); }
@@ -51,8 +54,10 @@ class JobReporter {
   // Progress must not delay a job, or the pause of a guest.
   bool can_write() const;
   std::optional<bool> give_monitor_back();
+  std::optional<bool> give_back_for_good();
 
   Fd fd_;
+  Fd held_;
   std::optional<job::LentMonitor> monitor_;
   bool told_stream_ = false;
   bool told_log_ = false;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstdio>
 #include <filesystem>
 #include <map>
@@ -36,6 +37,10 @@ namespace vmcore::cli {
 namespace {
 
 using acquire::Then;
+
+// Of a job for another vmcorectl that has its guest: whoever started the job acts on the guest when
+// the job has ended.
+constexpr std::chrono::seconds kLockPatience{60};
 
 const std::map<std::string, Then> kThens{
     {"resume", Then::resume}, {"reset", Then::reset}, {"destroy", Then::destroy}};
@@ -76,6 +81,8 @@ void choose(Options& options, acquire::Selection guest) {
   options.job.output = job::dump_target(options.output);
   options.job.spool = options.spool;
   options.job.pause_limit = options.guest.longest_pause();
+  options.job.lock_patience =
+      options.service.report_fd >= 0 ? kLockPatience : std::chrono::seconds(0);
   options.job.consistency = kConsistencies.at(options.consistency);
   options.job.guest.allow_taint = options.guest.allow_taint;
   options.job.then_always = !options.then_always.empty();

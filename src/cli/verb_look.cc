@@ -24,7 +24,7 @@ struct Options {
 
 // Tells the service that the look is ready, which gives its monitor back, and waits for its word.
 Result<> wait_for_word(JobReporter& reporter, int go) {
-  reporter.on_memory_read()();
+  reporter.give_back_for_now();
   TRY(await_go(go, -1));
   reporter.take_monitor_again();
   return {};

@@ -73,7 +73,7 @@ void Aftermath::add(const CrashOutcome& outcome, std::size_t armed) {
     count(outcome, fail(Errc::not_found, "{}", outcome.why));
     return;
   }
-  loop_.in_background<Result<SettledCrash>>(
+  work<Result<SettledCrash>>(
       [store = store_, marks = marks_, id = outcome.id]() -> Result<SettledCrash> {
         if (const Result<> marked = marks.set(id); !marked) {
           say(Priority::warning, "", marked.error().message);
@@ -81,6 +81,34 @@ void Aftermath::add(const CrashOutcome& outcome, std::size_t armed) {
         return read_settled(store, id);
       },
       [this, outcome](const Result<SettledCrash>& crash) { count(outcome, crash); });
+}
+
+template <class Value>
+void Aftermath::work(std::function<Value()> what, std::function<void(const Value&)> then) {
+  ++open_;
+  loop_.in_background<Value>(std::move(what), [this, then = std::move(then)](const Value& value) {
+    then(value);
+    --open_;
+    end_if_finished();
+  });
+}
+
+void Aftermath::finish(std::function<void()> done) {
+  constexpr std::chrono::seconds kMost(5);
+  finishing_ = true;
+  finished_ = std::move(done);
+  loop_.after(kMost, [this] {
+    if (const auto end = std::exchange(finished_, nullptr)) {
+      end();
+    }
+  });
+  end_if_finished();
+}
+
+void Aftermath::end_if_finished() {
+  if (finished_ && open_ == 0) {
+    loop_.after(std::chrono::seconds(0), std::exchange(finished_, nullptr));
+  }
 }
 
 void Aftermath::keep_writing(std::function<std::size_t()> armed) {
@@ -114,10 +142,10 @@ void Aftermath::count(const CrashOutcome& outcome, const Result<SettledCrash>& c
   if (crash) {
     metrics_.set_store(crash->store.bytes, crash->store.crashes);
   }
-  if (!outcome.id.empty()) {
+  if (!outcome.id.empty() && !finishing_) {
     start_hooks({outcome.id}, crash);
   }
-  if (crash && crash->manifest.dump) {
+  if (crash && crash->manifest.dump && !finishing_) {
     dump_work_.add(outcome.id);
   }
   write();
@@ -161,7 +189,7 @@ void Aftermath::unmark(const std::string& id) {
 }
 
 void Aftermath::in_background(std::function<Result<>()> change) {
-  loop_.in_background<Result<>>(std::move(change), [](const Result<>& changed) {
+  work<Result<>>(std::move(change), [](const Result<>& changed) {
     if (!changed) {
       say(Priority::warning, "", changed.error().message);
     }
@@ -191,9 +219,20 @@ void Aftermath::write() {
   if (file_.empty()) {
     return;
   }
-  if (const Result<> written = write_metrics(metrics_, file_); !written) {
-    say(Priority::warning, "", written.error().message);
+  write_again_ = writing_;
+  if (std::exchange(writing_, true)) {
+    return;
   }
+  work<Result<>>([metrics = metrics_, file = file_] { return write_metrics(metrics, file); },
+                 [this](const Result<>& written) {
+                   writing_ = false;
+                   if (!written) {
+                     say(Priority::warning, "", written.error().message);
+                   }
+                   if (std::exchange(write_again_, false)) {
+                     write();
+                   }
+                 });
 }
 
 }  // namespace vmcore::daemon

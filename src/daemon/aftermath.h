@@ -37,6 +37,9 @@ class Aftermath {
   // Writes the metrics now and every five minutes: counters begin with 0 and not with their first
   // crash, and who collects them sees by the file's time whether the service runs.
   void keep_writing(std::function<std::size_t()> armed);
+  // Starts no hooks and no work on dumps any more. Calls `done` when the crashes so far are marked
+  // and counted, so that the next start goes on with them; some seconds later at the latest.
+  void finish(std::function<void()> done);
 
  private:
   Aftermath(Loop& loop, const config::Config& config, HookMarks marks, Hooks hooks,
@@ -52,9 +55,14 @@ class Aftermath {
   void start_hooks(HookMark mark, const Result<SettledCrash>& crash);
   void resume_hooks();
   void unmark(const std::string& id);
+  // Work that finish() waits for.
+  template <class Value>
+  void work(std::function<Value()> what, std::function<void(const Value&)> then);
   void in_background(std::function<Result<>()> change);
   void step_hooks();
+  // One after the other: each replaces the file.
   void write();
+  void end_if_finished();
 
   Loop& loop_;
   std::filesystem::path store_;
@@ -63,6 +71,11 @@ class Aftermath {
   Hooks hooks_;
   Metrics metrics_;
   DumpWork dump_work_;
+  unsigned open_ = 0;  // what work() has begun
+  bool writing_ = false;
+  bool write_again_ = false;
+  bool finishing_ = false;
+  std::function<void()> finished_ = {};
 };
 
 }  // namespace vmcore::daemon

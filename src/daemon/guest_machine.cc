@@ -277,6 +277,9 @@ void GuestMachine::leave(const std::string& why, GuestPhase then, const GuestFac
   if (crash_->left.empty()) {
     crash_->left = why;
   }
+  if (crash_->read) {
+    let_job_finish();
+  }
   if (then == GuestPhase::watched && crash_->flash_told) {
     leave_memory();
   }
@@ -326,6 +329,7 @@ void GuestMachine::take_up(const GuestEvent& event, const GuestFacts& facts) {
   crash_ = Crash{.event = event, .phase = phase_of(event)};
   crash_->stopped = stands_still(event) || event.kind == Kind::reset;
   crash_->taken_up = crash_->over = true;
+  adopt();
   crash_->outcome.id = recorded_->id;
   phase_ = recorded_->id.empty() ? GuestPhase::lost : GuestPhase::kept;
   crash_->told = recorded_->policy_due.empty();
@@ -350,6 +354,8 @@ void GuestMachine::begin(const GuestEvent& event, GuestPhase phase, JobKind job,
   if (event.found && is_open(facts)) {
     crash_->in_parts = true;
     crash_->event.time = std::chrono::microseconds(recorded_->time_us);
+  } else {
+    adopt();
   }
   phase_ = phase;
   after_ = GuestPhase::watched;
@@ -366,12 +372,19 @@ void GuestMachine::begin(const GuestEvent& event, GuestPhase phase, JobKind job,
 void GuestMachine::start_job(JobKind kind) {
   crash_->job = kind;
   crash_->job_runs = true;
+  crash_->finishes = false;
   ++crash_->tries;
   const seconds limit = kind == JobKind::dump      ? policy_.dump_limit
                         : kind == JobKind::receive ? policy_.kdump_limit
                         : kind == JobKind::look    ? policy_.dump_limit
                                                    : kFlashTime;
   add(StartJob{kind, crash_->event, limit});
+}
+
+void GuestMachine::let_job_finish() {
+  if (crash_->job_runs && !std::exchange(crash_->finishes, true)) {
+    add(FinishJob{});
+  }
 }
 
 void GuestMachine::wait(seconds time, Waiting what) {
@@ -411,6 +424,8 @@ void GuestMachine::news(const JobMemoryRead&, const GuestFacts& facts) {
   crash_->read = true;
   carry_out_policy(facts);
 }
+
+void GuestMachine::news(const JobStreams&, const GuestFacts&) { let_job_finish(); }
 
 void GuestMachine::news(const JobLooked& looked, const GuestFacts& facts) {
   crash_->job_runs = false;
@@ -566,6 +581,7 @@ void GuestMachine::carry_out_policy(const GuestFacts& facts) {
   } else {
     crash.acting = true;
     ++crash.deeds;
+    let_job_finish();  // the guest will not stand in this crash any more
     crash.deed = deed_of(*wanted);
     add(DoDeed{crash.deed, crash.stopped});
   }
@@ -669,10 +685,17 @@ Actions GuestMachine::on_timer(const GuestFacts& facts) {
   return take();
 }
 
+void GuestMachine::adopt() {
+  if (std::exchange(is_orphan_, false)) {
+    add(Adopt{recorded_->time_us});
+  }
+}
+
 void GuestMachine::remember(const GuestFacts& facts) {
   if (!crash_->has_policy) {
     return;
   }
+  is_orphan_ = false;
   const bool due = crash_->outcome.policy.action.empty();
   if (crash_->over && !due && !crash_->left.empty()) {
     forget();  // at once: a guest that is found in a panic after this has crashed again
@@ -688,6 +711,7 @@ void GuestMachine::remember(const GuestFacts& facts) {
 }
 
 void GuestMachine::forget() {
+  adopt();
   if (std::exchange(recorded_, std::nullopt)) {
     add(Remember{});
   }

@@ -58,6 +58,8 @@ struct JobFlash {
   report::CrashSignature signature = {};
 };
 struct JobMemoryRead {};
+// Its own capture kernel has begun to send.
+struct JobStreams {};
 struct JobLooked {
   Result<bool> panicked;
 };
@@ -72,7 +74,7 @@ struct JobDied {
   std::string how = {};  // "killed by signal 9 (Killed)"
   bool overdue = false;  // because its limit was over
 };
-using JobNews = std::variant<JobFlash, JobMemoryRead, JobLooked, JobEnded, JobDied>;
+using JobNews = std::variant<JobFlash, JobMemoryRead, JobStreams, JobLooked, JobEnded, JobDied>;
 
 // The outcome of a crash, for hooks, metrics and the audit.
 struct CrashOutcome {
@@ -96,6 +98,9 @@ struct StartJob {
   bool operator==(const StartJob&) const = default;
 };
 struct EndJob {};
+// Nobody can read again what the job has read, or what is sent to it: it goes on even if this
+// service ends.
+struct FinishJob {};
 // The guest stands still, and is to stand still as long as nobody does anything to it: also when
 // this service has ended.
 struct Leave {};
@@ -118,6 +123,11 @@ struct Recover {};
 struct RemoveParts {
   PartsOf parts = {};
 };
+// A vmcored that ran before heard of a crash at that time, and has not told it: its job has ended,
+// goes on alone, or has left what is completed. The crash is told when it is in the store.
+struct Adopt {
+  std::uint64_t event_us = 0;
+};
 // on_timer() then, unless another Wait comes first.
 struct Wait {
   std::chrono::seconds time{};
@@ -130,15 +140,17 @@ struct Say {
   bool bad = false;
   std::string text = {};
 };
-using Action = std::variant<StartJob, EndJob, Leave, DoDeed, Remember, NotePolicy, Recover,
-                            RemoveParts, Wait, Settle, Say>;
+using Action = std::variant<StartJob, EndJob, FinishJob, Leave, DoDeed, Remember, NotePolicy,
+                            Recover, RemoveParts, Adopt, Wait, Settle, Say>;
 using Actions = std::vector<Action>;
 
 class GuestMachine {
  public:
   // `recorded`: by a vmcored that ran before.
   GuestMachine(config::GuestPolicy policy, std::optional<RecordedCrash> recorded)
-      : policy_(policy), recorded_(std::move(recorded)) {}
+      : policy_(policy),
+        recorded_(std::move(recorded)),
+        is_orphan_(recorded_ && !(recorded_->settled && recorded_->policy_due.empty())) {}
 
   void configure(const config::GuestPolicy& policy) { policy_ = policy; }
   GuestPhase phase() const { return phase_; }
@@ -167,6 +179,7 @@ class GuestMachine {
     unsigned tries = 0;       // of the job
     bool flash_told = false;  // kept or not, the job has come that far
     bool read = false;        // its memory
+    bool finishes = false;    // the job, even if this service ends
     bool over = false;        // nothing more is kept of it
     bool told = false;
     bool acting = false;
@@ -215,9 +228,11 @@ class GuestMachine {
   bool is_amid_restart(const GuestFacts& facts) const;
   void take_up(const acquire::GuestEvent& event, const GuestFacts& facts);
   void start_job(JobKind kind);
+  void let_job_finish();
   void wait(std::chrono::seconds time, Waiting what);
   void news(const JobFlash& flash, const GuestFacts& facts);
   void news(const JobMemoryRead& read, const GuestFacts& facts);
+  void news(const JobStreams& streams, const GuestFacts& facts);
   void news(const JobLooked& looked, const GuestFacts& facts);
   void news(const JobEnded& ended, const GuestFacts& facts);
   void news(const JobDied& died, const GuestFacts& facts);
@@ -229,11 +244,14 @@ class GuestMachine {
   std::optional<config::AfterCrash> wanted(const GuestFacts& facts);
   void end_policy(report::PolicyOutcome outcome, const GuestFacts& facts);
   void tell_if_done(const GuestFacts& facts);
+  // Where the crash that is recorded is not kept by this service.
+  void adopt();
   void remember(const GuestFacts& facts);
   void forget();
 
   config::GuestPolicy policy_;
   std::optional<RecordedCrash> recorded_;
+  bool is_orphan_;  // what is recorded was not told, and this service does not keep it
   GuestPhase phase_ = GuestPhase::gone;
   GuestPhase after_ = GuestPhase::watched;  // the phase when the crash that it left is told
   std::optional<Crash> crash_ = {};

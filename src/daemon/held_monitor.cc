@@ -172,6 +172,7 @@ Result<LentGuest> HeldMonitor::lend() {
                  .fds = {monitor}};
   if (guardian_) {
     lent.fds.push_back(guardian_.fd());
+    lent.words.insert(lent.words.end(), {"--hold-fd", std::to_string(guardian_.fd())});
   }
   return lent;
 }

@@ -116,11 +116,19 @@ JobProcess::~JobProcess() {
   loop_.cancel(kill_);
   loop_.forget(output_.get());
   loop_.forget(pidfd_.get());
+  if (finishes_) {  // a Process that is destroyed ends its child
+    static_cast<void>(std::make_unique<Process>(std::move(process_)).release());
+  }
 }
 
 void JobProcess::go() {
   static_cast<void>(sys::write_full(go_.get(), std::as_bytes(std::span("g", 1))));
   go_.reset();
+}
+
+void JobProcess::let_finish() {
+  const char word[] = {report::kFinishWord};
+  finishes_ = input_ && sys::write_full(input_.get(), std::as_bytes(std::span(word)));
 }
 
 void JobProcess::set_limit(seconds limit) {
@@ -140,6 +148,9 @@ void JobProcess::end() {
   no_limit();
   input_.reset();
   go_.reset();
+  if (std::exchange(finishes_, false) && process_.pid() > 0) {
+    ::kill(process_.pid(), SIGTERM);
+  }
   kill_ = loop_.after(kTimeToEnd, [this] { terminate(SIGTERM); });
 }
 

@@ -33,7 +33,7 @@ struct JobExit {
   bool overdue = false;  // its limit was over
 };
 
-// Belongs to the loop's thread. Killed with the object.
+// Belongs to the loop's thread. Killed with the object, unless it was told to finish.
 class JobProcess {
  public:
   struct Calls {
@@ -52,10 +52,14 @@ class JobProcess {
   // Lets a job that waits for its go continue, or end with its flash report.
   void go();
   void no_go() { go_.reset(); }
+  // Nobody can read that memory again, for its guest is carried on. From now on the job ends when
+  // its dump is kept, also if this process ends before.
+  void let_finish();
   // Calls end() after that time. Replaces an earlier limit.
   void set_limit(std::chrono::seconds limit);
   void no_limit();
-  // Its standard input ends; a while later it gets SIGTERM, and then it is killed.
+  // Its standard input ends, or it gets SIGTERM if it was told to finish; a while later it gets
+  // SIGTERM, and then it is killed.
   void end();
 
  private:
@@ -77,6 +81,7 @@ class JobProcess {
   Loop::Timer limit_ = 0;
   Loop::Timer kill_ = 0;
   bool overdue_ = false;
+  bool finishes_ = false;
 };
 
 // The vmcorectl of this vmcored: beside it (a build tree), else in ../bin of it.

@@ -105,7 +105,9 @@ struct Reader {
   JobSays operator()(const report::JobProgress&) const { return {}; }
   JobSays operator()(const report::JobReceived&) const { return {}; }
   JobSays operator()(const report::JobLog&) const { return {}; }
-  JobSays operator()(const report::JobStream& stream) const { return {.monitor = stream.monitor}; }
+  JobSays operator()(const report::JobStream& stream) const {
+    return {.what = JobNews(JobStreams{}), .monitor = stream.monitor};
+  }
   JobSays operator()(const report::JobMemoryRead& read) const {
     return {.what = JobNews(JobMemoryRead{}), .monitor = read.monitor};
   }

@@ -311,6 +311,12 @@ void Keeper::do_one(Guest& guest, const EndJob&) {
   }
 }
 
+void Keeper::do_one(Guest& guest, const FinishJob&) {
+  if (guest.job) {
+    guest.job->let_finish();
+  }
+}
+
 void Keeper::do_one(Guest& guest, const Leave&) {
   if (GuestSource* const source = source_of(guest.id)) {
     source->leave(guest.id);
@@ -356,13 +362,16 @@ void Keeper::do_one(Guest& guest, const Remember& remember) {
 }
 
 void Keeper::do_one(Guest& guest, const NotePolicy& note) {
+  ++notes_;
   loop_.in_background<Result<>>(
       [store = config_.store, note] { return note_policy(store, note.id, note.outcome); },
-      [name = guest.id.name](const Result<>& noted) {
+      [this, name = guest.id.name](const Result<>& noted) {
+        --notes_;
         if (!noted) {
           say(Priority::warning, name,
               "the outcome of its policy was not written to the store: " + noted.error().message);
         }
+        look_whether_idle();
       });
 }
 
@@ -381,11 +390,15 @@ void Keeper::do_one(Guest& guest, const Recover&) {
 }
 
 void Keeper::do_one(Guest& guest, const RemoveParts& remove) {
+  ++notes_;
   loop_.in_background<std::vector<std::string>>(
       [store = config_.store, id = guest.id, parts = remove.parts] {
         return remove_parts(store, id, parts);
       },
-      [id = guest.id, whole = remove.parts.whole_id](const std::vector<std::string>& removed) {
+      [this, id = guest.id,
+       whole = remove.parts.whole_id](const std::vector<std::string>& removed) {
+        --notes_;
+        look_whether_idle();
         for (const std::string& part : removed) {
           say(Priority::info, id.name,
               fmt::format("{} was a part of {}, which is whole, and is removed", part, whole));
@@ -396,6 +409,46 @@ void Keeper::do_one(Guest& guest, const RemoveParts& remove) {
                         .fields = {{"VMCORECTL_CRASH", part}, {"VMCORECTL_ACTION", "part"}}});
         }
       });
+}
+
+void Keeper::do_one(Guest& guest, const Adopt& orphan) {
+  adopt(guest.id, orphan.event_us, seconds(1));
+}
+
+void Keeper::adopt(const GuestId& guest, std::uint64_t event_us, seconds wait) {
+  loop_.after(wait, [this, guest, event_us, wait] {
+    loop_.in_background<std::optional<FoundCrash>>(
+        [store = config_.store, guest, event_us] { return crash_of_event(store, guest, event_us); },
+        [this, guest, event_us, wait](const std::optional<FoundCrash>& crash) {
+          if (crash || wait * 2 > policy_of(guest).dump_limit) {
+            on_adopted(guest, event_us, crash);
+          } else {
+            adopt(guest, event_us, wait * 2);
+          }
+        });
+  });
+}
+
+void Keeper::on_adopted(const GuestId& guest, std::uint64_t event_us,
+                        const std::optional<FoundCrash>& crash) {
+  if (stopping_) {
+    return;
+  }
+  CrashOutcome outcome{.event = {.kind = GuestEvent::Kind::panicked,
+                                 .name = guest.name,
+                                 .uuid = guest.uuid,
+                                 .found = true},
+                       .why = "vmcored ended before the crash was kept"};
+  outcome.event.time = std::chrono::microseconds(event_us);
+  if (crash) {
+    outcome.id = crash->id;
+    outcome.whole = crash->whole;
+    say(Priority::info, guest.name,
+        fmt::format("its crash, which an earlier vmcored began to keep, is {}", crash->id));
+  } else {
+    say(Priority::warning, guest.name, "its crash is lost: " + outcome.why);
+  }
+  calls_.on_settled(guest, outcome);
 }
 
 void Keeper::do_one(Guest& guest, const Wait& wait) {
@@ -458,7 +511,8 @@ void Keeper::tell(Guest& guest, const JobNews& news) {
     guest.job->no_limit();  // it waits for its turn
     queue_.add(guest.id.key());
   }
-  guest.read = guest.read || std::holds_alternative<JobMemoryRead>(news);
+  guest.read = guest.read || std::holds_alternative<JobMemoryRead>(news) ||
+               std::holds_alternative<JobStreams>(news);
   const auto* ended = std::get_if<JobEnded>(&news);
   if (ended != nullptr) {
     guest.ended = true;
@@ -549,7 +603,7 @@ void Keeper::end_jobs(bool flashing) {
 }
 
 bool Keeper::is_idle() const {
-  return deeds_ == 0 && records_.idle() &&
+  return deeds_ == 0 && notes_ == 0 && records_.idle() &&
          std::ranges::none_of(guests_, [](const auto& one) { return one.second.job != nullptr; });
 }
 

@@ -25,6 +25,7 @@
 #include "src/daemon/job_words.h"
 #include "src/daemon/loop.h"
 #include "src/daemon/record_writer.h"
+#include "src/daemon/store_work.h"
 
 namespace vmcore::daemon {
 
@@ -64,7 +65,7 @@ class Keeper {
   void recover(std::function<void()> done);
   // Begins nothing new. Jobs end, those that make a flash report some seconds later; the next start
   // goes on with their crashes. Those that have read their guest's memory, which may be gone now,
-  // get the time to write it. Then calls `done`.
+  // get the time to write it. Then calls `done`. Jobs whose guests were carried on outlive this.
   void stop(std::function<void()> done);
 
   // Of guests whose sockets were in that folder, those are gone whose sockets are not there.
@@ -91,7 +92,7 @@ class Keeper {
     std::optional<StartJob> begun = {};  // the job that runs or waits
     std::optional<StartJob> next = {};   // begins when the process of the one before has ended
     bool flashing = false;               // its flash report is being made
-    bool read = false;                   // its memory is read, and is written
+    bool read = false;                   // its memory is read or sent, and is written
     bool ended = false;                  // it has told its end
     bool lent = false;                   // to the job
     Loop::Timer timer = 0;
@@ -122,16 +123,22 @@ class Keeper {
 
   void do_one(Guest& guest, const StartJob& job);
   void do_one(Guest& guest, const EndJob& end);
+  void do_one(Guest& guest, const FinishJob& finish);
   void do_one(Guest& guest, const Leave& leave);
   void do_one(Guest& guest, const DoDeed& deed);
   void do_one(Guest& guest, const Remember& remember);
   void do_one(Guest& guest, const NotePolicy& note);
   void do_one(Guest& guest, const Recover& recover);
   void do_one(Guest& guest, const RemoveParts& remove);
+  void do_one(Guest& guest, const Adopt& adopt);
   void do_one(Guest& guest, const Wait& wait);
   void do_one(Guest& guest, const Settle& settle);
   void do_one(Guest& guest, const Say& said);
 
+  // Looks for it after that time, and again after twice that.
+  void adopt(const GuestId& guest, std::uint64_t event_us, std::chrono::seconds wait);
+  void on_adopted(const GuestId& guest, std::uint64_t event_us,
+                  const std::optional<FoundCrash>& crash);
   Result<> run_job(Guest& guest);
   JobPlaces places() const { return {config_.store, programs_.config}; }
   // The part of the host that a job may take.
@@ -160,6 +167,7 @@ class Keeper {
   std::map<std::uint64_t, std::unique_ptr<JobProcess>> recoveries_ = {};
   std::uint64_t last_recovery_ = 0;
   unsigned deeds_ = 0;  // that are being done
+  unsigned notes_ = 0;  // that are being written to the store
   bool stopping_ = false;
   std::function<void()> stopped_ = {};
 };

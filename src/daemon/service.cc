@@ -271,7 +271,7 @@ class Service {
     }
     notify_stopping();
     say(Priority::info, "", "ends");
-    keeper_.stop([this] { loop_.stop(); });
+    keeper_.stop([this] { aftermath_->finish([this] { loop_.stop(); }); });
   }
 
   ServiceOptions options_;

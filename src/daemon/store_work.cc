@@ -31,14 +31,21 @@ bool is_of(const report::Manifest& manifest, const GuestId& guest) {
                                                   : who.uuid == guest.uuid;
 }
 
+// Of a stored crash.
+Result<report::CrashEvent> event_of(const std::filesystem::path& folder) {
+  constexpr std::size_t kMost = 256U << 10;
+  const Fd file(::open((folder / job::kEventName).c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+  if (!file) {
+    return fail_errno(errno, folder.string());
+  }
+  TRY_ASSIGN(const std::string text, read_all(file.get(), folder.string(), kMost));
+  return report::event_from_json(text);
+}
+
 // A guest that stopped in its panic stands still until somebody carries it on. Others reboot, or
 // are carried on by a guardian, while no vmcored runs.
 bool stood_in_panic(const std::filesystem::path& folder, std::uint64_t since_us) {
-  constexpr std::size_t kMost = 256U << 10;
-  const Fd file(::open((folder / job::kEventName).c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
-  const auto text =
-      file ? read_all(file.get(), folder.string(), kMost) : fail_errno(errno, folder.string());
-  const auto event = text ? report::event_from_json(*text) : tl::unexpected(text.error());
+  const auto event = event_of(folder);
   return event && event->time_us == since_us &&
          event->kind == acquire::kind_name(acquire::GuestEvent::Kind::panicked);
 }
@@ -85,6 +92,25 @@ std::string newest_crash(const std::filesystem::path& store, const GuestId& gues
     newest = is_of(*crash.manifest, guest) ? crash.id : newest;
   }
   return newest;
+}
+
+std::optional<FoundCrash> crash_of_event(const std::filesystem::path& store, const GuestId& guest,
+                                         std::uint64_t event_us) {
+  const auto vault = vault::Vault::open(store);
+  std::optional<FoundCrash> found;
+  if (!vault) {
+    return found;
+  }
+  for (const auto& crash : vault->list().value_or(std::vector<report::ListedCrash>())) {
+    if (!crash.manifest || !is_of(*crash.manifest, guest) || (found && found->whole)) {
+      continue;
+    }
+    const auto event = event_of(store / crash.id);
+    if (event && event->time_us == event_us) {
+      found = {crash.id, crash.damage.empty() && crash.manifest->complete};
+    }
+  }
+  return found;
 }
 
 namespace {

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -34,6 +35,15 @@ struct PartsOf {
 // crash.
 std::vector<std::string> remove_parts(const std::filesystem::path& store, const GuestId& guest,
                                       const PartsOf& parts);
+
+struct FoundCrash {
+  std::string id = {};
+  bool whole = false;
+};
+// The crash of the guest of which an event of that time told (microseconds since the epoch), the
+// whole one if there are parts of it. Nothing: it is not in the store, or not yet.
+std::optional<FoundCrash> crash_of_event(const std::filesystem::path& store, const GuestId& guest,
+                                         std::uint64_t event_us);
 
 struct StoreUse {
   std::uint64_t bytes = 0;

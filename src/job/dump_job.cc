@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/job/dump_job.h"
 
+#include <poll.h>
+
 #include <chrono>
 #include <memory>
 #include <optional>
@@ -49,11 +51,27 @@ struct Opened {
   GuestReport report;
 };
 
+Result<GuestLock> take_lock(acquire::OpenedGuest& opened, const GuestDumpOptions& options,
+                            int cancel) {
+  constexpr int kTryEvery = 200;  // milliseconds
+  const auto until = std::chrono::steady_clock::now() + options.lock_patience;
+  while (true) {
+    auto taken = lock_guest(opened.guest->keys(), "dumps the guest", opened.remarks);
+    if (taken || taken.error().code != Errc::busy || std::chrono::steady_clock::now() >= until) {
+      return taken;
+    }
+    pollfd wait{cancel, POLLIN, 0};
+    if (::poll(&wait, 1, kTryEvery) > 0) {
+      return fail(Errc::cancelled, "interrupted");
+    }
+  }
+}
+
 // Takes the guest's lock, unless it is held already.
 Result<Opened> look(acquire::OpenedGuest opened, const GuestDumpOptions& options,
-                    std::optional<GuestLock>& lock) {
+                    std::optional<GuestLock>& lock, int cancel) {
   if (!options.locked && !lock && !only_looks(options)) {
-    auto taken = lock_guest(opened.guest->keys(), "dumps the guest", opened.remarks);
+    auto taken = take_lock(opened, options, cancel);
     if (!taken) {
       return in_context(std::move(taken).error(), opened.guest->name());
     }
@@ -69,18 +87,18 @@ Result<Opened> look(acquire::OpenedGuest opened, const GuestDumpOptions& options
   return Opened{std::move(opened.guest), *std::move(report)};
 }
 
-Result<Opened> open(const GuestDumpOptions& options, std::optional<GuestLock>& lock) {
+Result<Opened> open(const GuestDumpOptions& options, std::optional<GuestLock>& lock, int cancel) {
   const bool fits = options.consistency == Consistency::pause;
   if (fits && options.opened != nullptr && options.opened->guest != nullptr) {
-    auto known = look(std::move(*options.opened), options, lock);
-    if (known) {
+    auto known = look(std::move(*options.opened), options, lock, cancel);
+    if (known || known.error().code == Errc::busy || known.error().code == Errc::cancelled) {
       return known;
     }  // else its connection may have been lost meanwhile
   }
   TRY_ASSIGN(acquire::OpenedGuest opened, options.consistency == Consistency::snapshot
                                               ? acquire::open_for_snapshot(options.guest)
                                               : acquire::open_guest(options.guest));
-  return look(std::move(opened), options, lock);
+  return look(std::move(opened), options, lock, cancel);
 }
 
 Result<> check_consistency(const GuestDumpOptions& options, const GuestReport& report) {
@@ -153,8 +171,14 @@ GuestDumpResult dump_and_act(const GuestDumpOptions& given, Interrupt& interrupt
   std::vector<Remark> passed_over;
   std::optional<GuestReport> before;  // of the method that came to nothing
   std::optional<GuestLock> lock;
+  if (given.on_memory_read) {
+    options.on_memory_read = [&] {
+      lock.reset();  // its next crash is another job's
+      given.on_memory_read();
+    };
+  }
   while (true) {
-    auto opened = open(options, lock);
+    auto opened = open(options, lock, interrupt.fd());
     if (!opened && before) {
       if (options.then != acquire::Then::nothing && options.then_always) {
         before->then_error = opened.error();

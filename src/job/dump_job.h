@@ -48,7 +48,9 @@ struct GuestDumpOptions {
   // of a domain that runs on in its panic, which loses nothing by it.
   std::chrono::milliseconds pause_limit{2000};
   Consistency consistency = Consistency::pause;
-  bool locked = false;       // the caller has the guest's lock (guest_lock.h); else it is taken
+  bool locked = false;  // the caller has the guest's lock (guest_lock.h); else it is taken
+  // How long the guest's lock is waited for while another vmcorectl has it.
+  std::chrono::milliseconds lock_patience{0};
   std::uint64_t memory = 0;  // bytes: Budget::memory
   // Called when a running guest stands still for the dump, and again when it runs (its report then
   // has the pause). May be empty.

@@ -3,11 +3,13 @@
 
 #include <fcntl.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <string>
 #include <utility>
 
 #include "src/acquire/qmp/monitor.h"
+#include "src/base/fd.h"
 
 namespace vmcore::job {
 
@@ -34,6 +36,14 @@ bool LentMonitor::give_back(std::vector<report::JobEvent>& events) {
   }
   usable_ = returned.usable;
   return usable_;
+}
+
+// Others have the client still, and may close the descriptor: its number stays in use.
+void LentMonitor::let_go() {
+  const Fd nothing(::open("/dev/null", O_RDWR | O_CLOEXEC));
+  if (nothing) {
+    ::dup3(nothing.get(), client_->fd(), O_CLOEXEC);
+  }
 }
 
 }  // namespace vmcore::job

@@ -29,6 +29,9 @@ class LentMonitor {
   // `events` gets what happened to the guest meanwhile. What a second call returns is the same, and
   // there are no events.
   bool give_back(std::vector<report::JobEvent>& events);
+  // After give_back(), for good: the connection ends when the service lets it go, whether or not
+  // this process lives, and QEMU can serve the next client.
+  void let_go();
 
  private:
   explicit LentMonitor(std::shared_ptr<qmp::Client> client) : client_(std::move(client)) {}

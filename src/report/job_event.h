@@ -62,6 +62,11 @@ struct JobEnd {
 using JobEvent = std::variant<JobProgress, JobReceived, JobStream, JobLog, JobGuestEvent,
                               JobMemoryRead, JobFlash, JobEnd>;
 
+// What the service says to a job, on the standard input that ends it otherwise (--ends-with-stdin):
+// nobody can read that memory again, for its guest is carried on. From then on only signals end the
+// job before its dump is kept.
+inline constexpr char kFinishWord = 'f';
+
 inline constexpr std::string_view kJobSchema = "vmcorectl-job/1";
 // Bytes of a line, which holds at most one report.
 inline constexpr std::size_t kMaxJobLine = 1U << 20;

@@ -154,7 +154,7 @@ class Guest:
 
     def obey(self, command: dict) -> None:
         name, arguments, number = command["execute"], command.get("arguments", {}), command.get("id")
-        if name in ("dump-guest-memory", "system_reset", "cont", "stop", "quit", "set-action"):
+        if name in ("dump-guest-memory", "system_reset", "cont", "stop", "quit", "set-action", "inject-nmi"):
             self.deeds.append((time.time(), name))
         answer = self.answer(name)
         self.say({"return": answer, "id": number} if answer is not None else
@@ -182,7 +182,7 @@ class Guest:
                 "query-status": {"status": self.status, "running": running, "singlestep": False},
                 "query-dump": {"status": "none", "completed": 0, "total": 0}, "query-migrate": {},
                 **dict.fromkeys(("qmp_capabilities", "getfd", "closefd", "dump-guest-memory", "system_reset", "cont", "stop",
-                                 "quit", "set-action"), {})}.get(command)
+                                 "quit", "set-action", "inject-nmi"), {})}.get(command)
 
     def dump(self, fd: int, begin: int, end: int) -> None:
         ran = self.status == "running"

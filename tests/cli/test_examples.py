@@ -157,6 +157,15 @@ class Automatic(Examples):
         self.assertIn(f"path={folder}/100.qmp,", "\n".join(lines))
         self.assertEqual(lines[-1].split()[:3], ["d", folder, "0700"])
 
+    def test_openstack(self):
+        config = self.folder / "openstack.conf"
+        config.write_text(self.read("openstack.conf"))
+        config.chmod(0o644)
+        done = subprocess.run([Path(VMCORECTL).with_name("vmcored"), "--check-config", "--config", config], capture_output=True,
+                              text=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn('on-hang = "dump"', done.stdout)
+
     def test_kata(self):
         self.assertEqual(tomllib.loads(self.read("kata.toml"))["hypervisor"]["qemu"]["extra_monitor_socket"], "qmp")
 

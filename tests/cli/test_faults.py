@@ -3,6 +3,7 @@
 it is, no guest stays dead, what is kept stays, and no part of a crash is listed as whole. The guests are monitors without
 a QEMU (bench/fake_fleet.py)."""
 
+import contextlib
 import glob
 import json
 import os
@@ -39,9 +40,18 @@ class WithGuests(Cli):
     def begin(self) -> None:
         before = {name: guest.clients for name, guest in self.fleet.guests.items()}
         self.service.start()
-        self.addCleanup(lambda: self.service.process.poll() is None and self.service.kill())
+        self.addCleanup(self.end_all)
         self.until(lambda: all(self.fleet.guests[name].clients > clients for name, clients in before.items()),
                    "a connection to each guest")
+
+    def end_all(self) -> None:
+        """Jobs may outlive vmcored, and would write to a folder that is being removed."""
+        jobs = self.service.jobs() if self.service.process.poll() is None else []
+        if self.service.process.poll() is None:
+            self.service.kill()
+        for job in jobs:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(job, signal.SIGKILL)
 
     def until(self, condition, what: str) -> None:
         try:
@@ -237,6 +247,46 @@ class Manifests(WithGuests):
         self.assertFalse((self.folder / "copy").exists())
 
 
+class Hangs(WithGuests):
+    def setUp(self):
+        super().setUp()
+        with open(self.service.config, "a") as config:
+            config.write('[guest."vm001"]\non-hang = "nmi"\n[guest."vm002"]\non-hang = "dump"\n')
+        self.begin()
+
+    def hang(self, name: str) -> None:
+        self.fleet.guests[name].tell("WATCHDOG", action="none")
+
+    def deeds(self, name: str) -> list:
+        return [deed for _, deed in self.fleet.guests[name].deeds if deed not in ("set-action", "dump-guest-memory")]
+
+    def test_what_is_configured(self):
+        """A guest that hangs runs on; what is done with it is written down once in ten minutes."""
+        for name in ("vm000", "vm002"):
+            for _ in range(3):
+                self.hang(name)
+            self.until_said(f"{name}: kept as")
+        self.hang("vm001")
+        self.until(lambda: "inject-nmi" in self.deeds("vm001"), "an NMI")
+        report, dump = self.listed()
+        for crash, name in ((report, "vm000"), (dump, "vm002")):
+            self.assertEqual((crash["manifest"]["reason"], crash["manifest"]["witness"]), ("hang", "event"))
+            self.assertEqual(crash["manifest"]["capture"]["guest"]["name"], name)
+            self.assertEqual(self.deeds(name), [])
+            self.assertEqual(self.fleet.guests[name].status, "running")
+        self.assertIsNone(report["manifest"]["dump"])
+        if "--pause-limit" not in json.dumps(dump["manifest"]["remarks"]):     # the machine is too busy for two seconds
+            self.check_whole(dump)
+
+    def test_an_nmi_that_makes_it_panic(self):
+        self.hang("vm001")
+        self.until(lambda: "inject-nmi" in self.deeds("vm001"), "an NMI")
+        crash = self.crash("vm001")
+        self.check_whole(crash)
+        self.assertEqual(crash["manifest"]["reason"], "panic")
+        self.assertEqual(self.deeds("vm001"), ["inject-nmi", "panic", "system_reset", "cont"])
+
+
 class Clocks(WithGuests):
     @unittest.skipUnless(FAKETIME, "libfaketime (Debian: faketime) is not installed")
     def test_one_that_is_set_back(self):
@@ -318,6 +368,45 @@ class Jobs(WithGuests):
         self.service.process.send_signal(signal.SIGHUP)
         self.until_said("the configuration was read again")
         self.check_whole(self.crash("vm000"))
+
+
+    def test_one_that_outlives_vmcored(self):
+        """Its guest was restarted, and nobody else has that memory. The next vmcored runs the hooks of the crash."""
+        hooks, stopped = self.folder / "hooks", []
+        hooks.mkdir(0o755)
+        (hooks / "hook").write_text(f"#!/bin/sh\necho $VMCORECTL_CRASH >> {self.folder}/hooked\n")
+        (hooks / "hook").chmod(0o755)
+        self.begin()
+        guest, obey = self.fleet.guests["vm000"], self.fleet.guests["vm000"].obey
+
+        def killing(command: dict) -> None:
+            if command["execute"] == "system_reset":
+                stopped.extend(self.service.jobs())
+                for job in stopped:
+                    os.kill(job, signal.SIGSTOP)
+            obey(command)
+            if command["execute"] == "cont":
+                self.service.kill()
+
+        guest.obey = killing
+        self.fleet.panic(["vm000"])
+        self.service.process.wait(PATIENCE)
+        self.assertTrue(stopped, "its job had ended already")
+        self.assertEqual(self.listed(), [])
+        guest.obey = obey
+        self.begin()        # the job has no monitor any more
+        self.service.kill()
+        for job in stopped:
+            os.kill(job, signal.SIGCONT)
+        self.until(self.listed, "a crash")
+        (crash,) = self.listed()
+        self.check_whole(crash)
+        self.assertEqual(list(self.store.glob(".new-*")), [])
+        self.assertFalse((self.folder / "hooked").exists())
+        self.service.start()
+        self.until(lambda: (self.folder / "hooked").exists() and (self.folder / "hooked").read_text(), "a hook")
+        self.assertEqual((self.folder / "hooked").read_text(), crash["id"] + "\n")
+        self.assertEqual(len(self.listed()), 1)
 
 
 class Others(WithGuests):

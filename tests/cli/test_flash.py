@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """dump --keep --flash: what is kept at once of a crash, before its memory, and whatever becomes of that."""
 
+import fcntl
 import json
 import os
 import random
@@ -284,6 +285,67 @@ class Failing(Flash):
                 self.assertEqual(self.files(crash), FILES)
         self.assertEqual(len(self.listed()), 3)
         self.assertEqual(self.left(), [])
+
+
+    def test_a_job_that_was_told_to_finish(self):
+        """Its guest is carried on: it does not end with its service. A signal still ends it."""
+        for how in ("stdin", "signal"):
+            with self.subTest(how):
+                job = self.begin(go=True)
+                job.until("flash")
+                os.write(job.stdin, b"f")
+                os.close(job.stdin)
+                time.sleep(0.5)
+                if how == "signal":
+                    job.process.send_signal(signal.SIGTERM)
+                else:
+                    job.say_go()
+                self.assertEqual(job.end()["exit_code"], DONE if how == "stdin" else INTERRUPTED)
+                self.assertEqual(self.listed()[-1]["manifest"]["complete"], how == "stdin")
+
+    def hold_guest(self):
+        """As another vmcorectl holds it."""
+        locks = Path("/run/vmcorectl" if os.geteuid() == 0 else os.environ["XDG_RUNTIME_DIR"] + "/vmcorectl") / "locks"
+        status = (self.folder / "qmp").stat()
+        locks.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = open(locks / f"file-{status.st_dev}-{status.st_ino}", "w")
+        self.addCleanup(lock.close)
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return lock
+
+    def test_a_guest_that_another_vmcorectl_holds(self):
+        """A person is told so at once; a job waits, with its flash report kept, and can be interrupted."""
+        if os.geteuid() != 0 and "XDG_RUNTIME_DIR" not in os.environ:
+            self.skipTest("needs XDG_RUNTIME_DIR")
+        lock = self.hold_guest()
+        begun = time.monotonic()
+        self.assertIn(b"another vmcorectl holds the guest", self.flash(code=FAILED).stderr)
+        self.assertLess(time.monotonic() - begun, 20)
+        for how in ("interrupted", "free"):
+            job = self.begin(go=True)
+            self.assertTrue(job.until("flash")["kept"])
+            job.say_go()
+            time.sleep(2)
+            self.assertIsNone(job.process.poll())
+            self.assertEqual(self.qemu.deeds.count("dump-guest-memory"), len(self.qemu.deeds))
+            if how == "interrupted":
+                os.close(job.stdin)
+            else:
+                lock.close()
+            self.assertEqual(job.end()["exit_code"], INTERRUPTED if how == "interrupted" else DONE)
+            self.assertEqual(self.listed()[-1]["manifest"]["complete"], how == "free")
+
+    def test_a_guest_whose_memory_is_read_is_free(self):
+        """Its next crash is another job's."""
+        if os.geteuid() != 0 and "XDG_RUNTIME_DIR" not in os.environ:
+            self.skipTest("needs XDG_RUNTIME_DIR")
+        self.qemu.running = True
+        job = self.begin("--pause-limit", "60s", "--bandwidth", "16KiB")
+        job.until("memory-read")
+        lock = self.hold_guest()
+        self.assertIsNone(job.process.poll())
+        lock.close()
+        job.process.kill()
 
 
 class Faults(Flash):

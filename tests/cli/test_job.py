@@ -97,9 +97,19 @@ class Job(Cli):
         qemu = self.qemu()
         qemu.says_amid = [("GUEST_CRASHLOADED", {"action": "run"}), ("RESET", {"guest": True})]
         service = Service(self)
-        asked = []
-        events = self.job("dump", *WORDS, "--monitor-fd", service.monitor.fileno(), lend=[service.monitor.fileno()],
-                          before_end=lambda: asked.extend(service.ask("query-status")))
+        asked, held = [], []
+        ours, theirs = socket.socketpair()
+        self.addCleanup(ours.close)
+
+        def look() -> None:
+            theirs.close()
+            ours.settimeout(10)
+            held.append(ours.recv(1))       # nobody has the other end any more
+            asked.extend(service.ask("query-status"))
+
+        events = self.job("dump", *WORDS, "--monitor-fd", service.monitor.fileno(), "--hold-fd", theirs.fileno(),
+                          lend=[service.monitor.fileno(), theirs.fileno()], before_end=look)
+        self.assertEqual(held, [b""])
         self.assertEqual(self.names_of(events), ["guest", "guest", "memory-read", "end"])
         told = [event for event in events if event["event"] == "guest"]
         self.assertEqual([event["what"] for event in told], ["crash-loaded", "reset"])
@@ -136,7 +146,7 @@ class Job(Cli):
 
     def test_what_makes_no_sense(self):
         self.qemu()
-        for words in (["--report-fd", "99"], ["--report-fd", "1"], ["--monitor-fd", "5"]):
+        for words in (["--report-fd", "99"], ["--report-fd", "1"], ["--monitor-fd", "5"], ["--hold-fd", "5"]):
             self.run_cli("dump", *WORDS, *words, code=USAGE)
         for words in (["--then", "reset"], ["--then-always", "reset"]):
             self.run_cli("dump", *WORDS, "--report-fd", "3", *words, code=USAGE)

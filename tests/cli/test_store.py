@@ -262,6 +262,17 @@ class Reading(Stored):
         self.in_store("info", "--crash", "--name", crash, code=USAGE)
         self.in_store("info", "--pause", crash + "x", code=FAILED)
 
+    def test_a_name_that_a_domain_has_too(self):
+        crash = self.kept()
+        node = self.folder / "node.xml"
+        node.write_text(f"<node><domain type='test'><name>{crash}</name><memory>1024</memory><os><type>hvm</type></os></domain></node>")
+        both = {**os.environ, "LIBVIRT_DEFAULT_URI": f"test://{node}"}
+        said = self.in_store("info", crash, code=None, env=both)
+        self.assertIn(f"{crash} is a stored crash and a domain: give --crash or --name".encode(), said.stderr)
+        self.assertNotEqual(said.returncode, DONE)
+        self.assertEqual(self.in_store("info", "--crash", crash, env=both).stdout, self.in_store("info", crash).stdout)
+        self.assertNotIn(b"stored crash", self.in_store("info", "--name", crash, code=FAILED, env=both).stderr)
+
     def test_a_file_comes_first(self):
         crash = self.kept()
         shutil.copy(self.dump(), self.folder / crash)

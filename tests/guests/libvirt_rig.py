@@ -204,14 +204,22 @@ class LibvirtRig:
         raise GuestError(f"{self.name} does not boot again:\n{self.console[-2000:]}")
 
     def start_daemon(self) -> None:
+        """A child of the daemon before may hold the lock of its pid file for a moment: then it is started again, as systemd
+        would do."""
         program = newest_daemon(self.folder) if self.kind == "newest" else [daemon_program(self.kind)]
-        with open(self.folder / "daemon.log", "ab") as log:
-            self.daemon = subprocess.Popen(self.command(*program), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         deadline = time.monotonic() + 30
-        while not self._socket.exists():
-            if time.monotonic() > deadline or self.daemon.poll() is not None:
-                raise GuestError(f"{program[-1]}: " + (self.folder / "daemon.log").read_text())
-            time.sleep(0.1)
+        while True:
+            with open(self.folder / "daemon.log", "ab") as log:
+                begin = log.tell()
+                self.daemon = subprocess.Popen(self.command(*program), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            while not self._socket.exists() and self.daemon.poll() is None and time.monotonic() < deadline:
+                time.sleep(0.1)
+            if self._socket.exists():
+                return
+            said = (self.folder / "daemon.log").read_bytes()[begin:].decode(errors="replace")
+            if time.monotonic() > deadline or "Failed to acquire pid file" not in said:
+                raise GuestError(f"{program[-1]}: {said}")
+            time.sleep(0.5)
 
     def restart_daemon(self) -> int:
         """Stopped and started again, as for an upgrade; how it ended."""
@@ -245,11 +253,15 @@ class LibvirtRig:
     def status(self) -> str:
         return self.qmp("query-status")["status"]
 
-    def send_panic(self) -> None:
+    def tell(self, line: str) -> None:
+        """Sends the workload a line by the serial console."""
         with socket.socket(socket.AF_UNIX) as console:
             console.connect(str(self.folder / "console.sock"))
-            console.sendall(b"panic 0\n")
+            console.sendall(line.encode() + b"\n")
             time.sleep(0.2)
+
+    def send_panic(self) -> None:
+        self.tell("panic 0")
 
     def panic(self) -> None:
         self.send_panic()

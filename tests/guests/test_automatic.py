@@ -19,7 +19,7 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from guests import capture_rig
+from guests import capture_rig, initramfs
 from guests.capture_rig import CaptureConfig, build_image, with_busybox
 from guests.dump_checks import expect
 from guests.guest import BOOT_SECONDS, Config, Guest, GuestError
@@ -305,6 +305,37 @@ def kdump(vmcorectl, kind: str, findings, table) -> None:
                 expect(findings, f"{kind}: kdump {how}", [("the guest's own", method == "guest", how == "sends")])
 
 
+WATCHDOG = "<watchdog model='i6300esb' action='none'/>"
+
+
+def hangs(vmcorectl, kind: str, findings, table) -> None:
+    """A watchdog that only tells: the guest runs on, or panics by an NMI."""
+    initrd = initramfs.build(kernel("6.12"), Config(name="guest").workload_arguments(), ("i6300esb",))
+    with LibvirtRig(kind, MEMORY, name="guest", initrd=initrd, devices=WATCHDOG, kernel_words=("unknown_nmi_panic",)) as rig:
+        for on_hang in ("report", "dump", "nmi"):
+            text = EACH + f'after-crash = "restart"\non-hang = "{on_hang}"\n'
+            with beside_libvirt(vmcorectl, rig, text, findings, table, kind) as bench:
+                domain, settled = Domain(rig), bench.settled("guest")
+                boots, before = domain.boots(), len(bench.service.crashes("guest"))
+                rig.tell("hang")
+                bench.wait_settled("guest", settled + 1)
+                crash = bench.service.crashes("guest")[-1]
+                if on_hang == "nmi":
+                    bench.judge("on-hang nmi", "guest", bench.last("guest"), domain.state(boots, ALIVE),
+                                {"state": ALIVE, "flash": True, "policy": ("restart", True)})
+                manifest, dump = crash["manifest"], crash["manifest"]["dump"]
+                hung = on_hang != "nmi"
+                expect(findings, f"{kind}: on-hang {on_hang}", [
+                    ("one crash", len(bench.service.crashes("guest")) - before, 1),
+                    ("reason", manifest["reason"], "hang" if hung else "panic"), ("witness", manifest["witness"], "event"),
+                    ("a flash report", manifest.get("to_flash_ms") is not None, True), ("damage", crash["damage"], None),
+                    ("a dump", bool(dump), on_hang != "report"), ("verified", manifest["verified"], on_hang != "report"),
+                    ("complete", manifest["complete"], True),
+                    ("runs", (rig.status(), domain.boots() > boots), ("running", not hung))])
+                if hung:
+                    bench.table.add(f"{kind}: on-hang {on_hang}", crash, "runs on")
+
+
 def two(vmcorectl, kind: str, findings, table) -> None:
     with LibvirtRig(kind, MEMORY, name="first") as rig, Neighbour(rig, "second") as other:
         with beside_libvirt(vmcorectl, rig, EACH + 'after-crash = "restart"\n', findings, table, kind) as bench:
@@ -523,7 +554,7 @@ def folder(vmcorectl, _kind: str, findings, table) -> None:
                     service.stop()
 
 
-PARTS = {part.__name__: part for part in (policies, libvirt_fails, runs_on, kdump, two, loop, small, libvirtd, killed, folder)}
+PARTS = {part.__name__: part for part in (policies, libvirt_fails, runs_on, kdump, hangs, two, loop, small, libvirtd, killed, folder)}
 
 
 def main_test(vmcorectl, _guests, findings) -> None:

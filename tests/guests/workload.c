@@ -4,7 +4,8 @@
  * Run by /init as: workload [spin=CPU] [offline=CPU] [pair=CPU] [tick=CPU]. Prints one line a secret, then READY, then obeys
  * lines on its standard input: "panic CPU" crashes the guest on that CPU, "grow MIB" fills as much as is plugged in,
  * "used MIB" does so with secrets and gives all of it back, "offline" takes what is movable offline, "isolate" begins to
- * and does not get to the end, "poison" tells the kernel of faulty pages, "reboot" and "poweroff" do so.
+ * and does not get to the end, "poison" tells the kernel of faulty pages, "hang" starts a watchdog that nobody feeds, "reboot"
+ * and "poweroff" do so.
  *
  * A secret is a whole page of random words. Only its seed is printed ("SECRET kind seed pages"), so that the host
  * can make the same page and search dumps for it. Secrets are made in place: no stale copy stays in a free page.
@@ -14,11 +15,13 @@
 #include <fcntl.h>
 #include <glob.h>
 #include <linux/if_packet.h>
+#include <linux/watchdog.h>
 #include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/reboot.h>
 #include <sys/random.h>
@@ -452,6 +455,16 @@ static void poison(void)
 	printf("POISON DONE\n");
 }
 
+/* Starts a watchdog that nobody feeds. */
+static void hang(void)
+{
+	int seconds = 2, watchdog = open("/dev/watchdog", O_WRONLY);
+	if (watchdog < 0 || ioctl(watchdog, WDIOC_SETTIMEOUT, &seconds) != 0)
+		fail("/dev/watchdog");
+	close(watchdog);
+	printf("HUNG\n");
+}
+
 static void obey(void)
 {
 	char line[64];
@@ -468,6 +481,8 @@ static void obey(void)
 			printf("OFFLINE %d\n", movable_blocks(take_block_offline));
 		if (strncmp(line, "poison", 6) == 0)
 			poison();
+		if (strncmp(line, "hang", 4) == 0)
+			hang();
 		if (strncmp(line, "reboot", 6) == 0)
 			reboot(RB_AUTOBOOT);
 		if (strncmp(line, "poweroff", 8) == 0)

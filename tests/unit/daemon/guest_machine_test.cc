@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 #include <string>
 #include <vector>
@@ -27,7 +28,7 @@ std::string text_of(const report::PolicyOutcome& policy) {
          (policy.done ? " done" : " not done: " + policy.error);
 }
 
-// Without lines for the log.
+// Without lines for the log, and without what lets_finish() tells.
 struct Teller {
   std::string operator()(const StartJob& job) const {
     return job.kind == JobKind::dump    ? "dump"
@@ -36,6 +37,7 @@ struct Teller {
                                         : "receive";
   }
   std::string operator()(const EndJob&) const { return "end job"; }
+  std::string operator()(const FinishJob&) const { return ""; }
   std::string operator()(const Leave&) const { return "leave"; }
   std::string operator()(const DoDeed& deed) const {
     return std::string(deed_name(deed.deed)) + (deed.only_if_stopped ? " if stopped" : "");
@@ -56,6 +58,9 @@ struct Teller {
     const PartsOf& of = remove.parts;
     return fmt::format("remove the parts of {} at {}{}", of.whole_id, of.event_us / 1'000'000,
                        of.known_id.empty() ? "" : ", and " + of.known_id);
+  }
+  std::string operator()(const Adopt& adopt) const {
+    return "adopt " + std::to_string(adopt.event_us);
   }
   std::string operator()(const Wait& wait) const {
     return "wait " + std::to_string(wait.time.count());
@@ -102,22 +107,29 @@ class GuestMachineTest : public testing::Test {
     recorded_ = std::move(crash);
   }
 
+  std::string hear(const std::string& heard) { return told(react(heard)); }
+  bool lets_finish(const std::string& heard) {
+    const Actions actions = react(heard);
+    return std::ranges::any_of(
+        actions, [](const Action& one) { return std::holds_alternative<FinishJob>(one); });
+  }
+
   // "found panicked", "stopped crashed": an event; else news of the job, a deed, the store, a
   // timer.
-  std::string hear(const std::string& heard) {
+  Actions react(const std::string& heard) {
     const bool found = heard.starts_with("found ");
     const std::string words = found ? heard.substr(6) : heard;
     const std::string first = words.substr(0, words.find(' '));
     const std::string rest = first.size() < words.size() ? words.substr(first.size() + 1) : "";
     if (const auto kind = kKinds.find(first); kind != kKinds.end()) {
-      return told(machine().on_event({.kind = kind->second,
-                                      .name = "vm1",
-                                      .time = std::chrono::microseconds(facts_.now_us),
-                                      .found = found,
-                                      .details = rest},
-                                     facts_));
+      return machine().on_event({.kind = kind->second,
+                                 .name = "vm1",
+                                 .time = std::chrono::microseconds(facts_.now_us),
+                                 .found = found,
+                                 .details = rest},
+                                facts_);
     }
-    return told(hear_of_work(first, rest));
+    return hear_of_work(first, rest);
   }
 
   Actions hear_of_work(const std::string& first, const std::string& rest) {
@@ -126,6 +138,9 @@ class GuestMachineTest : public testing::Test {
     }
     if (first == "memory-read") {
       return machine().on_job(JobMemoryRead{}, facts_);
+    }
+    if (first == "streams") {
+      return machine().on_job(JobStreams{}, facts_);
     }
     if (first == "looked") {
       return machine().on_job(JobLooked{rest == "unknown" ? Result<bool>(fail(Errc::denied, "no"))
@@ -194,6 +209,36 @@ TEST_F(GuestMachineTest, APanicIsKeptAndTheGuestIsRestartedWhenItsMemoryIsRead) 
          {"kept C1", "forget; note C1: restart done; settled: C1"},
          {"panicked", "dump; remember open nothing due"}},
         GuestPhase::panicked);
+}
+
+TEST_F(GuestMachineTest, AJobFinishesAloneBeforeItsGuestIsCarriedOn) {
+  EXPECT_FALSE(lets_finish("panicked"));
+  EXPECT_FALSE(lets_finish("flash"));
+  const Actions actions = react("memory-read");
+  ASSERT_EQ(actions.size(), 2U);
+  EXPECT_TRUE(std::holds_alternative<FinishJob>(actions.front()));
+  EXPECT_TRUE(std::holds_alternative<DoDeed>(actions.back()));
+  EXPECT_FALSE(lets_finish("refused not now"));
+  EXPECT_FALSE(lets_finish("timer"));
+}
+
+// As long as the guest stands in its crash, the next vmcored can read its memory.
+TEST_F(GuestMachineTest, AJobFinishesAloneIfSomebodyElseCarriesItsGuestOn) {
+  with(AfterCrash::preserve);
+  EXPECT_FALSE(lets_finish("panicked"));
+  EXPECT_FALSE(lets_finish("memory-read"));
+  EXPECT_TRUE(lets_finish("reset"));
+}
+
+TEST_F(GuestMachineTest, AJobThatHasReadNothingDoesNotFinishAlone) {
+  EXPECT_FALSE(lets_finish("panicked"));
+  EXPECT_FALSE(lets_finish("reset"));
+}
+
+TEST_F(GuestMachineTest, WhatACaptureKernelSendsIsReceivedToItsEnd) {
+  EXPECT_FALSE(lets_finish("crash-loaded"));
+  EXPECT_TRUE(lets_finish("streams"));
+  EXPECT_FALSE(lets_finish("streams"));
 }
 
 TEST_F(GuestMachineTest, TheRestartMayEndAfterTheDump) {
@@ -658,7 +703,7 @@ TEST_F(GuestMachineTest, WhatAJobKeptThatEndedWithItsServiceGoesWhenTheCrashIsWh
 
 TEST_F(GuestMachineTest, ACrashOfAGuestThatWasCarriedOnIsAnotherOne) {
   recorded({.time_us = 5'000'000, .settled = false});
-  story({{"found panicked", "dump; remember open nothing due"},
+  story({{"found panicked", "adopt 5000000; dump; remember open nothing due"},
          {"memory-read", "restart if stopped"},
          {"done", "remember open nothing"},
          {"kept C2", "forget; note C2: restart done; settled: C2"}},
@@ -667,13 +712,14 @@ TEST_F(GuestMachineTest, ACrashOfAGuestThatWasCarriedOnIsAnotherOne) {
 
 TEST_F(GuestMachineTest, APolicyThatIsDueIsCarriedOutAfterTheStart) {
   recorded({.settled = true, .id = "C1", .policy_due = "restart"});
-  story({{"found panicked", "restart if stopped"}, {"done", "forget; note C1: restart done"}},
+  story({{"found panicked", "adopt 0; restart if stopped"},
+         {"done", "forget; note C1: restart done"}},
         GuestPhase::watched);
 }
 
 TEST_F(GuestMachineTest, ARestartThatBrokeOffIsCarriedOnAfterTheStart) {
   recorded({.settled = false, .policy_due = "restart"});
-  story({{"found reset", "restart if stopped"}, {"done", "forget"}}, GuestPhase::watched);
+  story({{"found reset", "adopt 0; restart if stopped"}, {"done", "forget"}}, GuestPhase::watched);
 }
 
 TEST_F(GuestMachineTest, ARestartThatBrokeOffWithTheMonitorIsTriedAgain) {
@@ -692,12 +738,20 @@ TEST_F(GuestMachineTest, AResetBySomebodyElseIsLeftToThem) {
   machine_.reset();
   with(AfterCrash::destroy);
   recorded({.settled = true, .id = "C1", .policy_due = "destroy"});
-  story({{"found reset", "forget"}}, GuestPhase::watched);
+  story({{"found reset", "adopt 0; forget"}}, GuestPhase::watched);
 }
 
 TEST_F(GuestMachineTest, AGuestThatRunsAgainHasNoPolicyDue) {
   recorded({.settled = true, .id = "C1", .policy_due = "restart"});
-  story({{"found started", "forget"}}, GuestPhase::watched);
+  story({{"found started", "adopt 0; forget"}}, GuestPhase::watched);
+}
+
+// Its job goes on alone, or what that wrote is completed.
+TEST_F(GuestMachineTest, ACrashThatWasNotToldIsToldWhenItIsKept) {
+  recorded({.time_us = 5'000'000, .settled = false});
+  story(
+      {{"found started", "adopt 5000000; forget"}, {"panicked", "dump; remember open nothing due"}},
+      GuestPhase::panicked);
 }
 
 TEST_F(GuestMachineTest, ARunAfterACrashIsDecidedByMemory) {
@@ -717,7 +771,7 @@ TEST_F(GuestMachineTest, AMemoryThatGivesNoAnswerIsAskedAgain) {
          {"timer", "look"},
          {"looked unknown", ""}},  // what is recorded stays
         GuestPhase::watched);
-  story({{"found after-crash", "look"}, {"looked panicked", "restart"}}, GuestPhase::kept);
+  story({{"found after-crash", "look"}, {"looked panicked", "adopt 0; restart"}}, GuestPhase::kept);
 }
 
 TEST_F(GuestMachineTest, APanicEndsALook) {
@@ -743,7 +797,7 @@ TEST_F(GuestMachineTest, AResetBetweenTwoLooks) {
 
 TEST_F(GuestMachineTest, AQemuThatEndedMeanwhileHasNothingDue) {
   recorded({.settled = false, .policy_due = "restart"});
-  story({{"found stopped", "forget"}}, GuestPhase::gone);
+  story({{"found stopped", "adopt 0; forget"}}, GuestPhase::gone);
 }
 
 TEST_F(GuestMachineTest, ARunAfterACrashThatWasHandledIsNotLookedAt) {
@@ -753,7 +807,8 @@ TEST_F(GuestMachineTest, ARunAfterACrashThatWasHandledIsNotLookedAt) {
 
 TEST_F(GuestMachineTest, APolicyThatIsDueDependsOnMemoryToo) {
   recorded({.settled = true, .id = "C1", .policy_due = "restart"});
-  story({{"found after-crash", "look"}, {"looked healthy", "forget"}}, GuestPhase::watched);
+  story({{"found after-crash", "look"}, {"looked healthy", "adopt 0; forget"}},
+        GuestPhase::watched);
 }
 
 TEST_F(GuestMachineTest, AGuestThatIsFoundRunningAfterTheConnectionCameBackWasCarriedOn) {

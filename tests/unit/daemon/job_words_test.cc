@@ -113,6 +113,12 @@ TEST(JobWordsTest, TheEndOfAReception) {
   EXPECT_EQ(std::get<JobEnded>(std::get<JobNews>(says.what)).error->message, "no stream");
 }
 
+TEST(JobWordsTest, AReceptionThatHasBegun) {
+  const JobSays says = read(report::JobStream{.monitor = true}, JobKind::receive);
+  EXPECT_TRUE(std::holds_alternative<JobStreams>(std::get<JobNews>(says.what)));
+  EXPECT_EQ(says.monitor, true);
+}
+
 TEST(JobWordsTest, ALookThatTellsNothing) {
   EXPECT_FALSE(read_look("").panicked);
   EXPECT_FALSE(read_look("{}").panicked);

@@ -4,14 +4,19 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 
 #include <filesystem>
 #include <fstream>
 #include <sstream>
+#include <thread>
 
+#include "src/report/crash_event.h"
 #include "src/report/dump.h"
+#include "src/report/job_event.h"
+#include "src/vault/vault.h"
 #include "tests/fakes/faulty_sys.h"
 
 namespace vmcore::daemon {
@@ -76,6 +81,7 @@ await_go() { [ -n "$(head -c 1 < "/dev/fd/$go")" ]; }
 class KeeperTest : public testing::Test {
  protected:
   KeeperTest() {
+    ::signal(SIGPIPE, SIG_IGN);  // as vmcored does
     char name[] = "/tmp/vmcored-keeper-XXXXXX";
     folder_ = ::mkdtemp(name);
     std::ofstream(program()) << kVmcorectl;
@@ -136,6 +142,13 @@ class KeeperTest : public testing::Test {
       ASSERT_TRUE(loop_->run_once(milliseconds(20)));
     }
     EXPECT_TRUE(condition()) << "it did not happen; calls:\n" << read("calls");
+  }
+  // Without the loop.
+  void wait_for(const std::string& name) const {
+    for (int i = 0; i < 400 && !there(name); ++i) {
+      std::this_thread::sleep_for(milliseconds(50));
+    }
+    EXPECT_TRUE(there(name)) << name;
   }
   std::size_t records() const {
     std::vector<Error> damaged;
@@ -274,6 +287,68 @@ TEST_F(KeeperTest, WhenItStopsMemoryThatIsReadIsWritten) {
   until([&] { return stopped; });
   EXPECT_THAT(settled_, ElementsAre("vm1 C1"));
   EXPECT_EQ(records(), 0U);
+}
+
+// vmcored ends before the dump is written: nothing else has that memory.
+TEST_F(KeeperTest, AJobWhoseGuestWasCarriedOnOutlivesIt) {
+  job("say flash; await_go; say memory-read; cat > words; : > told\n"
+      "while [ ! -e finish ]; do sleep 0.05; done; : > finished");
+  start();
+  happens("vm1", Kind::panicked);
+  until([&] { return deeds_.size() == 2; });
+  keeper_.reset();
+  wait_for("told");
+  EXPECT_EQ(read("words"), std::string(1, report::kFinishWord));
+  write("finish", "");
+  wait_for("finished");
+}
+
+// The next one tells of the crash that such a job keeps, when it is kept.
+TEST_F(KeeperTest, ACrashThatIsKeptAfterVmcoredHasEndedIsTold) {
+  ASSERT_TRUE(GuestRecords::open(folder_ / "state")
+                  ->save({.name = "vm1",
+                          .uuid = "vm1",
+                          .from = "fake",
+                          .crash = RecordedCrash{.time_us = 1'796'593'500'123'456}}));
+  start();
+  happens("vm1", Kind::started, true);
+  until([&] { return records() == 0; });
+  const auto vault = vault::Vault::open_to_write(config_.store);
+  ASSERT_TRUE(vault);
+  auto draft = vault->begin(0);
+  ASSERT_TRUE(draft);
+  ASSERT_TRUE(draft->write(
+      "event.json", report::to_json(report::CrashEvent{
+                        .kind = "panicked", .time_us = 1'796'593'500'123'456, .guest = "vm1"})));
+  const auto kept = draft->commit({.capture = {.guest = {.name = "vm1", .uuid = "vm1"}}},
+                                  [](report::Manifest&, const std::string&) { return Result<>(); });
+  ASSERT_TRUE(kept) << kept.error().message;
+  until([&] { return !settled_.empty(); });
+  EXPECT_THAT(settled_, ElementsAre("vm1 " + kept->id));
+}
+
+TEST_F(KeeperTest, AJobWhoseGuestStandsDoesNot) {
+  config_.guests.after_crash = config::AfterCrash::preserve;
+  job("say flash; await_go; say memory-read; cat > words; sleep 0.3; : > finished");
+  start();
+  happens("vm1", Kind::panicked);
+  until([&] { return there("words"); });
+  keeper_.reset();
+  std::this_thread::sleep_for(milliseconds(600));
+  EXPECT_FALSE(there("finished"));
+  EXPECT_EQ(read("words"), "");
+}
+
+// It was told to finish, and does not: its standard input means nothing to it any more.
+TEST_F(KeeperTest, AJobThatFinishesTooLateIsTerminated) {
+  config_.guests.dump_limit = std::chrono::seconds(1);
+  job("trap ': > told; exit 1' TERM; say flash; await_go; say memory-read\n"
+      "while :; do sleep 0.05; done");
+  start();
+  happens("vm1", Kind::panicked);
+  until([&] { return !settled_.empty(); });
+  EXPECT_TRUE(there("told"));
+  EXPECT_THAT(settled_, ElementsAre(HasSubstr("its time was over")));
 }
 
 TEST_F(KeeperTest, AKeptCrashIsNotKeptAgainByTheNextStart) {

@@ -105,6 +105,22 @@ TEST_F(StoreWork, APartWhoseGuestMayHaveBeenCarriedOnStays) {
   EXPECT_THAT(remove_parts_of(whole, part), ElementsAre(part));
 }
 
+TEST_F(StoreWork, ACrashIsFoundByItsEvent) {
+  const GuestId guest{.from = "qemu:///system", .name = "vm1"};
+  EXPECT_FALSE(crash_of_event(store(), guest, kEvent));
+  keep({.name = "vm2", .complete = true});
+  keep({.event_us = kEvent + 1, .complete = true});
+  EXPECT_FALSE(crash_of_event(store(), guest, kEvent));
+  const std::string part = keep({.kind = "reset-trapped"});
+  ASSERT_TRUE(crash_of_event(store(), guest, kEvent));
+  EXPECT_EQ(crash_of_event(store(), guest, kEvent)->id, part);
+  EXPECT_FALSE(crash_of_event(store(), guest, kEvent)->whole);
+  const std::string whole = keep({.complete = true});
+  keep({});
+  EXPECT_EQ(crash_of_event(store(), guest, kEvent)->id, whole);
+  EXPECT_TRUE(crash_of_event(store(), guest, kEvent)->whole);
+}
+
 TEST_F(StoreWork, NothingIsRemovedForACrashThatIsNotWhole) {
   const std::string part = keep({});
   EXPECT_THAT(remove_parts_of(keep({})), IsEmpty());
