@@ -330,7 +330,7 @@ def hangs(vmcorectl, kind: str, findings, table) -> None:
                     ("reason", manifest["reason"], "hang" if hung else "panic"), ("witness", manifest["witness"], "event"),
                     ("a flash report", manifest.get("to_flash_ms") is not None, True), ("damage", crash["damage"], None),
                     ("a dump", bool(dump), on_hang != "report"), ("verified", manifest["verified"], on_hang != "report"),
-                    ("complete", manifest["complete"], True),
+                    ("complete", manifest["complete"], on_hang != "report"),     # a report is not all of a crash
                     ("runs", (rig.status(), domain.boots() > boots), ("running", not hung))])
                 if hung:
                     bench.table.add(f"{kind}: on-hang {on_hang}", crash, "runs on")

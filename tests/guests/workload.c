@@ -455,11 +455,12 @@ static void poison(void)
 	printf("POISON DONE\n");
 }
 
-/* Starts a watchdog that nobody feeds. */
+/* Starts a watchdog that nobody feeds. QEMU's stops when it has expired, which Linux does not know. */
 static void hang(void)
 {
-	int seconds = 2, watchdog = open("/dev/watchdog", O_WRONLY);
-	if (watchdog < 0 || ioctl(watchdog, WDIOC_SETTIMEOUT, &seconds) != 0)
+	int seconds = 2, off = WDIOS_DISABLECARD, on = WDIOS_ENABLECARD, watchdog = open("/dev/watchdog", O_WRONLY);
+	if (watchdog < 0 || ioctl(watchdog, WDIOC_SETOPTIONS, &off) != 0 || ioctl(watchdog, WDIOC_SETTIMEOUT, &seconds) != 0 ||
+	    ioctl(watchdog, WDIOC_SETOPTIONS, &on) != 0)
 		fail("/dev/watchdog");
 	close(watchdog);
 	printf("HUNG\n");
