@@ -19,6 +19,7 @@
 #include "src/job/guest_lock.h"
 #include "src/job/guest_report.h"
 #include "src/job/look_live.h"
+#include "src/job/memory_desk.h"
 #include "src/job/place_cache.h"
 #include "src/job/read_job.h"
 #include "src/job/read_paused.h"
@@ -151,9 +152,14 @@ class Flash {
   }
 
   Result<TextResult> read_live(acquire::Guest& guest, bool running) {
-    return read_text(request(sandbox::LiveInput{.torn = running}, guest), {{"log", log_.get()}},
-                     {.locate = [&](std::span<const PhysRange>) { return look_live(guest); },
-                      .cancel = for_memory_.fd()});
+    TRY_ASSIGN(const auto desk, MemoryDesk::open(guest, threads_));
+    std::vector<sandbox::NamedFd> descriptors = desk->descriptors();
+    descriptors.push_back({"log", log_.get()});
+    const auto locate = [&](std::span<const PhysRange>) {
+      return desk->locate([&] { return look_live(guest); });
+    };
+    return read_text(request(sandbox::LiveInput{.torn = running}, guest), descriptors,
+                     {.locate = locate, .cancel = for_memory_.fd()});
   }
 
   Result<TextResult> read_fetched(acquire::Guest& guest, const acquire::GuestState& state) {
