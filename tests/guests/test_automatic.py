@@ -329,6 +329,7 @@ def hangs(vmcorectl, kind: str, findings, table) -> None:
                     ("one crash", len(bench.service.crashes("guest")) - before, 1),
                     ("reason", manifest["reason"], "hang" if hung else "panic"), ("witness", manifest["witness"], "event"),
                     ("a flash report", manifest.get("to_flash_ms") is not None, True), ("damage", crash["damage"], None),
+                    ("of its memory", "no report was made of the guest's memory" in json.dumps(manifest["remarks"]), False),
                     ("a dump", bool(dump), on_hang != "report"), ("verified", manifest["verified"], on_hang != "report"),
                     ("complete", manifest["complete"], on_hang != "report"),     # a report is not all of a crash
                     ("runs", (rig.status(), domain.boots() > boots), ("running", not hung))])
