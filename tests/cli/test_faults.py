@@ -370,45 +370,6 @@ class Jobs(WithGuests):
         self.check_whole(self.crash("vm000"))
 
 
-    def test_one_that_outlives_vmcored(self):
-        """Its guest was restarted, and nobody else has that memory. The next vmcored runs the hooks of the crash."""
-        hooks, stopped = self.folder / "hooks", []
-        hooks.mkdir(0o755)
-        (hooks / "hook").write_text(f"#!/bin/sh\necho $VMCORECTL_CRASH >> {self.folder}/hooked\n")
-        (hooks / "hook").chmod(0o755)
-        self.begin()
-        guest, obey = self.fleet.guests["vm000"], self.fleet.guests["vm000"].obey
-
-        def killing(command: dict) -> None:
-            if command["execute"] == "system_reset":
-                stopped.extend(self.service.jobs())
-                for job in stopped:
-                    os.kill(job, signal.SIGSTOP)
-            obey(command)
-            if command["execute"] == "cont":
-                self.service.kill()
-
-        guest.obey = killing
-        self.fleet.panic(["vm000"])
-        self.service.process.wait(PATIENCE)
-        self.assertTrue(stopped, "its job had ended already")
-        self.assertEqual(self.listed(), [])
-        guest.obey = obey
-        self.begin()        # the job has no monitor any more
-        self.service.kill()
-        for job in stopped:
-            os.kill(job, signal.SIGCONT)
-        self.until(self.listed, "a crash")
-        (crash,) = self.listed()
-        self.check_whole(crash)
-        self.assertEqual(list(self.store.glob(".new-*")), [])
-        self.assertFalse((self.folder / "hooked").exists())
-        self.service.start()
-        self.until(lambda: (self.folder / "hooked").exists() and (self.folder / "hooked").read_text(), "a hook")
-        self.assertEqual((self.folder / "hooked").read_text(), crash["id"] + "\n")
-        self.assertEqual(len(self.listed()), 1)
-
-
 class Others(WithGuests):
     """Another program has what vmcored needs for itself."""
 
