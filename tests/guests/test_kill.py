@@ -18,7 +18,7 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from guests.dump_checks import NO_LIMIT
-from guests.guest import Config, Guest
+from guests.guest import Config, Guest, GuestError
 from guests.harness import run_test
 from guests.libvirt_rig import LibvirtRig, available
 from guests.processes import kill
@@ -148,7 +148,11 @@ def by_snapshot(vmcorectl, trials: int, findings) -> None:
 
 def held_by(rig) -> list:
     """What QEMU and libvirt know of that binds the domain."""
-    job, state = rig.virsh("domjobinfo", rig.name), rig.virsh("domstate", rig.name)
+    try:
+        job = rig.virsh("domjobinfo", rig.name)
+    except GuestError as error:     # amid the end of a dump that failed, libvirt has an error for who asks
+        job = str(error)
+    state = rig.virsh("domstate", rig.name)
     return (blockers(rig.qmp) + ([] if "None" in job else [f"job: {job}"])
             + ([] if state == "running" else [f"libvirt: {state}"]))
 
