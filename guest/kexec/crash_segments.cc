@@ -8,6 +8,7 @@
 #include <span>
 
 #include "guest/root/read_word.h"
+#include "src/base/elf_core.h"
 #include "src/base/little_endian.h"
 #include "src/base/number.h"
 
@@ -165,18 +166,7 @@ std::vector<std::byte> elf_header(const CrashInput& input,
   for (const MemoryRange& range : crashed_memory(input, reserved)) {
     add(PT_LOAD, PF_R | PF_W | PF_X, range);
   }
-  Elf64_Ehdr header{};
-  std::memcpy(header.e_ident, ELFMAG, SELFMAG);
-  header.e_ident[EI_CLASS] = ELFCLASS64;
-  header.e_ident[EI_DATA] = ELFDATA2LSB;
-  header.e_ident[EI_VERSION] = EV_CURRENT;
-  header.e_type = ET_CORE;
-  header.e_machine = EM_X86_64;
-  header.e_version = EV_CURRENT;
-  header.e_phoff = sizeof header;
-  header.e_ehsize = sizeof header;
-  header.e_phentsize = sizeof(Elf64_Phdr);
-  header.e_phnum = static_cast<Elf64_Half>(parts.size());
+  const Elf64_Ehdr header = elf_core_header(EM_X86_64, static_cast<Elf64_Half>(parts.size()));
   std::vector<std::byte> bytes(sizeof header + parts.size() * sizeof(Elf64_Phdr));
   put(bytes, 0, header);
   std::memcpy(bytes.data() + sizeof header, parts.data(), parts.size() * sizeof(Elf64_Phdr));

@@ -15,11 +15,10 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <utility>
 
+#include "src/base/elf_core.h"
 #include "src/base/process.h"
 #include "src/cli/child_run.h"
 #include "src/cli/dump_opening.h"
@@ -95,18 +94,7 @@ void append(std::string& out, const Struct& part) {
 std::string core_of(const std::vector<PhysRange>& ram, const std::string& vmcoreinfo) {
   constexpr std::string_view kName("VMCOREINFO\0\0", 12);
   const auto headers = static_cast<Elf64_Half>(1 + ram.size());
-  Elf64_Ehdr header{};
-  std::memcpy(header.e_ident, ELFMAG, SELFMAG);
-  header.e_ident[EI_CLASS] = ELFCLASS64;
-  header.e_ident[EI_DATA] = ELFDATA2LSB;
-  header.e_ident[EI_VERSION] = EV_CURRENT;
-  header.e_type = ET_CORE;
-  header.e_machine = EM_X86_64;
-  header.e_version = EV_CURRENT;
-  header.e_phoff = sizeof header;
-  header.e_ehsize = sizeof header;
-  header.e_phentsize = sizeof(Elf64_Phdr);
-  header.e_phnum = headers;
+  const Elf64_Ehdr header = elf_core_header(EM_X86_64, headers);
   std::string core;
   append(core, header);
   const std::uint64_t begin = sizeof header + headers * sizeof(Elf64_Phdr);
@@ -216,8 +204,8 @@ Result<int> run_drgn(const job::LiveMemory& memory, const Analyzer& drgn,
                      std::vector<std::string> words, const Common& common) {
   TRY_ASSIGN(const Scratch scratch, Scratch::make());
   const std::vector<PhysRange> ram = memory.ram();
-  std::ofstream(scratch / "core", std::ios::binary) << core_of(ram, vmcoreinfo);
-  std::ofstream(scratch / "live.py") << script_for(ram);
+  TRY(scratch.write("core", core_of(ram, vmcoreinfo)));
+  TRY(scratch.write("live.py", script_for(ram)));
   std::array<int, 2> ends{};
   if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) != 0) {
     return fail_errno(errno, "socketpair");

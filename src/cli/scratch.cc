@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/cli/scratch.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 
 #include <cerrno>
 #include <filesystem>
+#include <span>
+
+#include "src/base/fd.h"
+#include "src/base/sys.h"
 
 namespace vmcore::cli {
 
@@ -17,6 +22,16 @@ Result<Scratch> Scratch::make() {
     return fail_errno(errno, path);
   }
   return Scratch(std::move(path));
+}
+
+Result<> Scratch::write(const char* name, std::string_view content) const {
+  const std::string path = *this / name;
+  const Fd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
+  if (!file) {
+    return fail_errno(errno, path);
+  }
+  const Result<> written = sys::write_full(file.get(), std::as_bytes(std::span(content)));
+  return written ? written : in_context(written.error(), path);
 }
 
 Scratch::~Scratch() {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "src/base/result.h"
@@ -17,6 +18,8 @@ class Scratch {
   ~Scratch();
 
   std::string operator/(const char* name) const { return path_ + "/" + name; }
+  // A new file of that name, with that content.
+  Result<> write(const char* name, std::string_view content) const;
 
  private:
   explicit Scratch(std::string path) : path_(std::move(path)) {}

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <array>
 #include <filesystem>
-#include <fstream>
 #include <optional>
 #include <utility>
 
@@ -63,7 +62,9 @@ OpenedBy judge(const DumpRun& run, const std::string& name, const std::string& r
 OpenedBy try_with(const Trial& trial, const DumpToOpen& dump, const Limits& limits,
                   const Scratch& scratch) {
   const BatchOptions options{.script = scratch / trial.file, .limits = limits, .at_once = 1};
-  std::ofstream(options.script) << trial.script;
+  if (const Result<> written = scratch.write(trial.file, trial.script); !written) {
+    return {.with = trial.name, .outcome = "not tried", .why = written.error().message};
+  }
   bool doubted = false;
   const auto prepare = [&](const std::string&, std::string&) -> Result<Opening> {
     TRY_ASSIGN(Opening opening, Analyzers({trial.name}).open(dump, options.script, {}));

@@ -3,11 +3,11 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <cstring>
 #include <utility>
 #include <vector>
 
 #include "src/base/all_zero.h"
+#include "src/base/elf_core.h"
 #include "src/base/little_endian.h"
 #include "src/base/range_set.h"
 #include "src/base/sys.h"
@@ -230,19 +230,10 @@ class ElfWriter final : public DumpWriter {
 
   // Marked as incomplete until finish().
   Result<> write_header(std::uint64_t count, std::uint64_t section_at) const {
-    Elf64_Ehdr header{};
-    std::memcpy(header.e_ident, ELFMAG, SELFMAG);
-    header.e_ident[EI_CLASS] = ELFCLASS64;
-    header.e_ident[EI_DATA] = ELFDATA2LSB;
-    header.e_ident[EI_VERSION] = EV_CURRENT;
-    header.e_type = ET_CORE;
-    header.e_machine = names_of(machine_.arch).elf_machine;
-    header.e_version = EV_CURRENT;
-    header.e_phoff = sizeof(Elf64_Ehdr);
+    Elf64_Ehdr header =
+        elf_core_header(names_of(machine_.arch).elf_machine,
+                        static_cast<Elf64_Half>(std::min<std::uint64_t>(count, PN_XNUM)));
     header.e_flags = kElfIncomplete;
-    header.e_ehsize = sizeof(Elf64_Ehdr);
-    header.e_phentsize = sizeof(Elf64_Phdr);
-    header.e_phnum = static_cast<Elf64_Half>(std::min<std::uint64_t>(count, PN_XNUM));
     if (section_at != 0) {
       header.e_shoff = section_at;
       header.e_shentsize = sizeof(Elf64_Shdr);
