@@ -33,6 +33,8 @@ class Process {
   // Kills the child, and reaps it. False if it still lives two seconds later: it waits in the
   // kernel (state D), mostly for a disk, and nobody waits for it any more.
   bool end();
+  // The child goes on without this object, and nobody waits for it.
+  void let_go() { pid_ = -1; }
   // Waits until the child ends. Returns its status, as waitpid(2) gives it.
   Result<int> wait();
   // The same, but returns nothing if the child still runs after `patience`.

@@ -116,8 +116,8 @@ JobProcess::~JobProcess() {
   loop_.cancel(kill_);
   loop_.forget(output_.get());
   loop_.forget(pidfd_.get());
-  if (finishes_) {  // a Process that is destroyed ends its child
-    static_cast<void>(std::make_unique<Process>(std::move(process_)).release());
+  if (finishes_) {
+    process_.let_go();
   }
 }
 
