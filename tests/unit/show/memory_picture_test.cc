@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "src/show/memory_layers.h"
+#include "tests/unit/show/count.h"
 
 namespace vmcore::show {
 namespace {
@@ -30,15 +31,6 @@ report::MemoryReport report_of(std::vector<report::BinUse> bins) {
 
 std::string draw(const report::MemoryReport& report, std::string name = "vm1") {
   return draw_memory(report, {std::move(name), "today"});
-}
-
-std::size_t count(std::string_view text, std::string_view what) {
-  std::size_t found = 0;
-  for (std::size_t at = text.find(what); at != std::string_view::npos;
-       at = text.find(what, at + what.size())) {
-    ++found;
-  }
-  return found;
 }
 
 TEST(MemoryPicture, ACellIsStackedFromBelow) {

@@ -8,6 +8,7 @@
 
 #include <string>
 #include <string_view>
+#include "tests/unit/show/count.h"
 
 namespace vmcore::show {
 namespace {
@@ -47,15 +48,6 @@ report::TriageReport hostile_report() {
 
 std::string page_of(const report::TriageReport& report) {
   return triage_page(report, {kHostile, "today"}, fail(Errc::not_found, "{}", kHostile));
-}
-
-std::size_t count(std::string_view text, std::string_view what) {
-  std::size_t found = 0;
-  for (std::size_t at = text.find(what); at != std::string_view::npos;
-       at = text.find(what, at + what.size())) {
-    ++found;
-  }
-  return found;
 }
 
 TEST(TriagePage, TextsOfTheGuestAreText) {
