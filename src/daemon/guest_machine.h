@@ -123,8 +123,8 @@ struct Recover {};
 struct RemoveParts {
   PartsOf parts = {};
 };
-// A vmcored that ran before heard of a crash at that time, and has not told it: its job has ended,
-// goes on alone, or has left what is completed. The crash is told when it is in the store.
+// A vmcored that ran before heard of a crash at that time, and did not tell how it ended. The job
+// of that crash may go on alone. The crash is told when it is in the store.
 struct Adopt {
   std::uint64_t event_us = 0;
 };

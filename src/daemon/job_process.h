@@ -58,8 +58,8 @@ class JobProcess {
   // Calls end() after that time. Replaces an earlier limit.
   void set_limit(std::chrono::seconds limit);
   void no_limit();
-  // Its standard input ends, or it gets SIGTERM if it was told to finish; a while later it gets
-  // SIGTERM, and then it is killed.
+  // Ends the job: its standard input ends. A job that was told to finish gets SIGTERM at once. Any
+  // other job gets SIGTERM a while later. A job that goes on is killed.
   void end();
 
  private:

@@ -21,8 +21,8 @@ struct CodeState {
   const report::PanicStack* memory = nullptr;    // null: none is known
 };
 
-// The value of `size` bytes (at most 8) that a location describes. Nothing where a part of it is
-// not known, or is described by what is not understood here.
+// The value of `size` bytes (at most 8) at a location. Nothing where a part of the value is not
+// known, or where the location has an operation that this code does not know.
 std::optional<std::uint64_t> value_of(std::span<const Dwarf_Op> location, const CodeState& state,
                                       std::uint64_t size);
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// LiveMemory: the memory of a guest that is not paused, for a program that asks for it piece by
-// piece. That program gets no descriptor of the guest's process or files, only answers.
+// LiveMemory: reads the memory of a guest that is not paused, for another program. That program
+// asks for each piece. It gets answers, and no descriptor of the guest's process or files.
 #pragma once
 
 #include <cstddef>

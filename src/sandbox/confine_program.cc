@@ -217,7 +217,7 @@ pid_t first_process = 0;
 
 void pass_on(int signal_number) { ::kill(first_process, signal_number); }
 
-// Ctrl-C comes here, for the child is in no session of a terminal.
+// The child has no terminal, so Ctrl-C comes to this process, which passes it on.
 [[noreturn]] void end_as(pid_t child) {
   first_process = child;
   std::signal(SIGINT, pass_on);

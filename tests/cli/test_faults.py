@@ -261,7 +261,7 @@ class Hangs(WithGuests):
         return [deed for _, deed in self.fleet.guests[name].deeds if deed not in ("set-action", "dump-guest-memory")]
 
     def test_what_is_configured(self):
-        """A guest that hangs runs on; what is done with it is written down once in ten minutes."""
+        """A guest that hangs is not stopped. Of several hangs within ten minutes one is kept."""
         for name in ("vm000", "vm002"):
             for _ in range(3):
                 self.hang(name)

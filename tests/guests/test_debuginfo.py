@@ -423,8 +423,8 @@ def seen_by_drgn(of, said: str) -> list:
 
 
 def at_a_prompt(words: list, env: dict, lines: tuple) -> tuple:
-    """What is said on a terminal where the lines are typed, one when the answer to the one before is there, or after 3 s where none
-    is waited for; and the exit code."""
+    """Runs a program on a terminal, and types lines. Each line is typed when the answer to the line before is there, or after 3 s
+    where no answer is given. Returns what the terminal showed, and the exit code."""
     pid, terminal = pty.fork()
     if pid == 0:
         os.execvpe(words[0], words, env)
